@@ -33,10 +33,31 @@ mod because {
                                      a descriptor is closed";
     pub(super) const BACKLOG: &str = "listen(2): what the backlog does not hold is tried again by \
                                       the client's kernel";
-    pub(super) const SIGNAL: &str = "signal(7): SIGTERM asks a process to end; what it has \
-                                     received it can still answer";
+    pub(super) const QUEUE: &str = "listen(2): connections wait in the backlog, with their bytes, \
+                                    until they are accepted";
+    pub(super) const ABORTED: &str = "accept(2): the error of a connection that ended in the \
+                                      backlog is no error of the listener";
+    pub(super) const LOG: &str = "write(2): ENOSPC is what a log comes to that each client makes \
+                                  longer";
+    pub(super) const SIGNAL: &str = "signal(7): SIGTERM and SIGINT ask a process to end; what it \
+                                     has received it can still answer";
+    pub(super) const STOP: &str = "signal(7): SIGCONT lets a stopped process go on; what came \
+                                   meanwhile the kernel has kept";
+    pub(super) const IGNORED: &str = "signal(7): nothing is done at SIGWINCH and SIGURG by default";
+    pub(super) const IN_USE: &str = "bind(2): EADDRINUSE, unless both share the port by \
+                                     SO_REUSEPORT (socket(7))";
     pub(super) const REUSE: &str = "socket(7): SO_REUSEADDR lets a server bind although old \
                                     connections of its port linger";
+    pub(super) const SAME_PORT: &str = "RFC 9293 3.4.1: a connection is defined by a pair of \
+                                        sockets, and can be used again";
+    pub(super) const KEEPALIVE: &str = "RFC 9293 3.8.4: a keep-alive asks the other side for an \
+                                        acknowledgement, and is no data";
+    pub(super) const ZERO_WINDOW: &str = "RFC 9293 3.8.6.1: while probes are acknowledged, a \
+                                          connection with a closed window stays open";
+    pub(super) const ANY_ADDRESS: &str = "ip(7), ipv6(7): the wildcard address stands for every \
+                                          address of the host";
+    pub(super) const DUAL_STACK: &str = "ipv6(7): IPv4 clients come to a socket bound to :: too, \
+                                         unless it has IPV6_V6ONLY";
     pub(super) const URGENT: &str = "RFC 6093: the urgent byte may be left out or be in line; all \
                                      others are the stream";
     pub(super) const UDP: &str = "RFC 862: a datagram received is sent back to its source";
@@ -48,8 +69,17 @@ mod because {
                                          socket";
     pub(super) const UNIX: &str = "unix(7): descriptors that come with SCM_RIGHTS are the \
                                    receiver's to close";
+    pub(super) const UNIX_ACCESS: &str = "unix(7): to connect needs write permission on the socket";
+    pub(super) const UNIX_LENGTH: &str = "unix(7): sun_path has 108 bytes, and the last is a NUL";
     pub(super) const UNIX_PATH: &str = "unix(7): a socket path outlives its socket until it is \
                                         unlinked";
+}
+
+/// A number with a comma between its thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
+    String::from_utf8_lossy(&groups.join(&b',')).into_owned()
 }
 
 /// Every case, in the order in which they run.
@@ -75,6 +105,12 @@ pub(super) fn all() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let texts = [1, 999, 1000, 65_536, 8 << 20].map(grouped);
+        assert_eq!(texts, ["1", "999", "1,000", "65,536", "8,388,608"]);
+    }
 
     #[test]
     fn names_are_unique_and_short() {

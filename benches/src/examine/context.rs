@@ -102,7 +102,7 @@ impl Context<'_> {
         if process.is_busy() {
             return skipped("the server is never idle");
         }
-        process.check_idle(self.deadline)
+        process.check_rest(self.deadline)
     }
 
     /// Lets time pass.

@@ -16,6 +16,9 @@ const SERVED_MAX: Duration = Duration::from_secs(10);
 /// a moment from the close of its sockets to its exit status.
 const END_MAX: Duration = Duration::from_secs(2);
 
+/// How often a case runs again whose descriptors have not all been closed.
+const RUNS_OF_A_LEAK: u32 = 3;
+
 /// How cases run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
@@ -134,7 +137,10 @@ fn run_and_check(
         };
     }
     served?;
-    let kept = subject.check_after_case(rules.timeout);
+    let mut kept = subject.check_after_case(rules.timeout);
+    if ran.is_ok() && kept.is_ok() {
+        kept = check_descriptors(case, subject, rules);
+    }
     if let Err(Stop::Wrong(_)) = kept {
         // What it keeps is not to be blamed on the following cases.
         recover(subject, rules)?;
@@ -147,6 +153,34 @@ fn run_and_check(
         }
         (ran, kept) => ran.and(kept),
     }
+}
+
+/// Pipes, files, timers and the like that the server has opened in a case stay open at most if it
+/// keeps them for later: what it opens once, and a pool, do not grow when the case runs again. What
+/// is never closed grows each time.
+fn check_descriptors(case: &Case, subject: &mut Subject, rules: Rules) -> Checked {
+    let mut kept = subject.take_new_descriptors()?;
+    for _ in 0..RUNS_OF_A_LEAK {
+        if kept == 0 {
+            return Ok(());
+        }
+        let deadline = Instant::now() + rules.timeout;
+        if let Err(Stop::Interrupted) =
+            (case.run)(&mut Context { subject: &mut *subject, deadline })
+        {
+            return Err(Stop::Interrupted);
+        }
+        subject.check_after_case(rules.timeout)?;
+        let more = subject.take_new_descriptors()?;
+        kept = if more == 0 { 0 } else { kept + more };
+    }
+    if kept == 0 {
+        return Ok(());
+    }
+    wrong(format!(
+        "{kept} descriptors stay open after all clients have gone, more with each of {} runs",
+        RUNS_OF_A_LEAK + 1
+    ))
 }
 
 /// Why the server has ended, if it has. The kernel closes the sockets of a process before the

@@ -1,4 +1,4 @@
-//! What the kernel says about a server's processes: sockets, processes, memory, and whether they
+//! What the kernel says about a server's processes: descriptors, processes, memory, and whether they
 //! run. It reads `/proc` and knows no echo.
 
 use std::time::Duration;
@@ -14,6 +14,8 @@ use crate::process_usage::process_tree;
 pub(super) struct Vitals {
     /// Open sockets.
     pub(super) sockets: usize,
+    /// Other descriptors: files, pipes, event counters, timers, epoll instances.
+    pub(super) others: usize,
     /// Processes, those that have ended and are not waited for included.
     pub(super) processes: usize,
     /// Resident memory.
@@ -25,17 +27,21 @@ pub(super) struct Vitals {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Runnable {
     pub(super) total: Duration,
+    /// The part of it on a core.
+    pub(super) on_core: Duration,
     /// Whether a thread is runnable at this moment.
     pub(super) now: bool,
 }
 
 /// The vitals of the process tree; `None` if its root has ended.
 pub(super) fn vitals(root: Pid) -> Option<Vitals> {
-    let mut sum = Vitals { sockets: 0, processes: 0, resident_bytes: 0 };
+    let mut sum = Vitals { sockets: 0, others: 0, processes: 0, resident_bytes: 0 };
     for pid in process_tree(root) {
         let Some(process) = process(pid) else { continue };
         sum.processes += 1;
-        sum.sockets += sockets(&process).unwrap_or(0);
+        let (sockets, others) = descriptors(&process);
+        sum.sockets += sockets;
+        sum.others += others;
         let status = process.status().ok().and_then(|status| status.vmrss);
         sum.resident_bytes += status.unwrap_or(0) * 1024;
     }
@@ -53,11 +59,13 @@ pub(super) fn descriptors_max(root: Pid) -> usize {
 /// `/proc/PID/task/TID/schedstat`: time on a core, and time in a run queue. A thread that waits for
 /// a core all the time is not in it yet, but is in state R.
 pub(super) fn runnable(root: Pid) -> Runnable {
-    let mut sum = Runnable { total: Duration::ZERO, now: false };
+    let mut sum = Runnable { total: Duration::ZERO, on_core: Duration::ZERO, now: false };
     for process in process_tree(root).into_iter().filter_map(process) {
         for task in process.tasks().into_iter().flatten().flatten() {
-            let nanos = task.schedstat().map_or(0, |stat| stat.sum_exec_runtime + stat.run_delay);
-            sum.total += Duration::from_nanos(nanos);
+            let (on_core, waiting) =
+                task.schedstat().map_or((0, 0), |stat| (stat.sum_exec_runtime, stat.run_delay));
+            sum.total += Duration::from_nanos(on_core + waiting);
+            sum.on_core += Duration::from_nanos(on_core);
             let state = task.stat().ok().and_then(|stat| stat.state().ok());
             sum.now |= state == Some(ProcState::Running);
         }
@@ -113,9 +121,13 @@ fn socket_inodes(process: &Process) -> Vec<u64> {
     open.filter_map(inode).collect()
 }
 
-fn sockets(process: &Process) -> Option<usize> {
-    process.fd().ok()?;
-    Some(socket_inodes(process).len())
+/// How many descriptors are sockets, and how many are not.
+fn descriptors(process: &Process) -> (usize, usize) {
+    let open = process.fd().into_iter().flatten().flatten();
+    open.fold((0, 0), |(sockets, others), fd| match fd.target {
+        FDTarget::Socket(_) => (sockets + 1, others),
+        _ => (sockets, others + 1),
+    })
 }
 
 fn process(pid: Pid) -> Option<Process> {

@@ -1,6 +1,7 @@
 //! Bytes come back as they were sent: lengths and contents.
 
 use super::because::ECHO;
+use super::grouped;
 use crate::examine::case::{Case, many, stream};
 use crate::examine::failure::Checked;
 use crate::examine::payload::payload;
@@ -25,7 +26,7 @@ const LENGTHS: [(&str, usize); 14] = [
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = LENGTHS.iter().map(|&(name, len)| length(name, len)).collect();
-    cases.extend(CONTENTS.iter().map(|&(name, what, bytes)| content(name, what, bytes)));
+    cases.extend(CONTENTS.iter().map(|&(name, right, bytes)| content(name, right, bytes)));
     cases.extend([
         stream("lengths-1-to-300", "messages of 1 to 300 bytes come back", ECHO, |ctx| {
             let client = ctx.client()?;
@@ -54,7 +55,7 @@ pub(super) fn cases() -> Vec<Case> {
             client.half_close()?;
             client.expect_end()
         }),
-        stream("every-byte-value", "all 256 values, in every pair", ECHO, |ctx| {
+        stream("every-byte-value", "all 256 values, in every pair, come back", ECHO, |ctx| {
             let pairs = (0..=u8::MAX).flat_map(|one| (0..=u8::MAX).map(move |two| [one, two]));
             ctx.client()?.echo_to_the_end(&pairs.flatten().collect::<Vec<u8>>())
         }),
@@ -77,31 +78,38 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// Contents that a line editor, a terminal, a C string or a decoder would change.
 const CONTENTS: [(&str, &str, &[u8]); 9] = [
-    ("nul", "NUL bytes", &[0]),
-    ("nul-inside", "a NUL within a text", b"one\0two"),
-    ("0xff", "bytes 0xff, in telnet a command", &[0xff]),
-    ("lf", "line feeds", b"\n"),
+    ("nul", "NUL bytes come back unchanged", &[0]),
+    ("nul-inside", "a NUL within a text comes back unchanged", b"one\0two"),
+    ("0xff", "bytes 0xff, in telnet a command, come back unchanged", &[0xff]),
+    ("lf", "line feeds come back unchanged", b"\n"),
     ("crlf", "CR LF, CR and LF are not converted", b"a\r\nb\rc\nd\n\r"),
     (
         "control",
-        "end of file, interrupt, suspend and delete of a terminal",
+        "the control characters of a terminal are nothing but bytes",
         b"\x04\x03\x1a\x7f\x08",
     ),
-    ("utf-8", "characters of several bytes", "Größe 🦀 漢字 ".as_bytes()),
-    ("not-utf-8", "bytes that are no UTF-8", &[0xc3, 0x28, 0xa0, 0xed, 0xa0, 0x80, 0xf8]),
-    ("format", "what printf(3) would replace", b"%s%n%d%%{}\\n"),
+    ("utf-8", "characters of several bytes come back unchanged", "Größe 🦀 漢字 ".as_bytes()),
+    (
+        "not-utf-8",
+        "bytes that are no UTF-8 come back unchanged",
+        &[0xc3, 0x28, 0xa0, 0xed, 0xa0, 0x80, 0xf8],
+    ),
+    ("format", "what printf(3) would replace comes back unchanged", b"%s%n%d%%{}\\n"),
 ];
 
 fn length(name: &str, len: usize) -> Case {
-    stream(name, &format!("{len} bytes come back, then the end"), ECHO, move |ctx| {
-        ctx.client()?.echo_to_the_end(&payload(len as u64, len))
-    })
+    let right = if len == 1 {
+        "a byte comes back, then the end".to_owned()
+    } else {
+        format!("{} bytes come back, then the end", grouped(len))
+    };
+    stream(name, &right, ECHO, move |ctx| ctx.client()?.echo_to_the_end(&payload(len as u64, len)))
 }
 
 /// The content once, and many times over.
-fn content(name: &str, what: &str, bytes: &'static [u8]) -> Case {
+fn content(name: &str, right: &str, bytes: &'static [u8]) -> Case {
     let name = format!("content-{name}");
-    stream(&name, &format!("{what} come back unchanged"), ECHO, move |ctx| {
+    stream(&name, right, ECHO, move |ctx| {
         let client = ctx.client()?;
         client.echo(bytes)?;
         client.echo_to_the_end(&bytes.repeat(70_000 / bytes.len()))

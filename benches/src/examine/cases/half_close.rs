@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::because::{CLOSE_WAIT, HALF_CLOSE};
+use super::grouped;
 use crate::examine::case::{Case, On, many, stream};
 use crate::examine::client::{Exchange, fill_all};
 use crate::examine::context::Context;
@@ -34,7 +35,11 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// Everything is sent, then the FIN; the echo is read from the first byte on.
 fn behind(name: &str, len: usize) -> Case {
-    let right = format!("{len} bytes with a FIN behind them: they come back, then a FIN");
+    let right = if len == 1 {
+        "a byte with a FIN behind it: it comes back, then a FIN".to_owned()
+    } else {
+        format!("{} bytes with a FIN behind them: they come back, then a FIN", grouped(len))
+    };
     stream(&format!("behind-{name}"), &right, HALF_CLOSE, move |ctx| {
         let (client, data) = (ctx.client()?, payload(len as u64, len));
         let sent = client.fill(&data, len)?;
@@ -49,7 +54,7 @@ fn behind(name: &str, len: usize) -> Case {
 
 /// The echo is read late: the server's send buffer is full when the FIN arrives.
 fn late(name: &str, len: usize) -> Case {
-    let right = format!("{len} bytes, a FIN, a late reader: all come back, then a FIN");
+    let right = format!("{} bytes, a FIN, a late reader: all come back, then a FIN", grouped(len));
     stream(&format!("late-{name}"), &right, HALF_CLOSE, move |ctx| {
         let how = Exchange { is_late: true, half_close: true, ..Exchange::default() };
         ctx.client()?.exchange(&payload(len as u64, len), how)
@@ -77,7 +82,7 @@ fn others() -> Vec<Case> {
             };
             ctx.client()?.exchange(&payload(2, 1 << 20), how)
         }),
-        stream("after-silence", "a FIN after a round trip and a silence", HALF_CLOSE, |ctx| {
+        stream("after-silence", "a FIN behind a silence: a FIN comes back", HALF_CLOSE, |ctx| {
             let client = ctx.client()?;
             client.echo(b"hello")?;
             ctx.pause(Duration::from_millis(100))?;
@@ -99,7 +104,7 @@ fn others() -> Vec<Case> {
             client.receive(&data)?;
             client.expect_end()
         }),
-        many("32-at-once", "32 clients end at the same time", HALF_CLOSE, |ctx| {
+        many("32-at-once", "32 clients that end together get a FIN", HALF_CLOSE, |ctx| {
             let (clients, data) = (ctx.clients(32)?, payload(6, 3000));
             clients.iter().try_for_each(|client| client.send(&data))?;
             clients.iter().try_for_each(|client| client.half_close())?;
@@ -123,16 +128,21 @@ fn others() -> Vec<Case> {
 /// The server closes too.
 fn ends() -> Vec<Case> {
     vec![
-        stream("while-sending-back", "a FIN while the echo is on its way", HALF_CLOSE, |ctx| {
-            let (client, data) = (ctx.client()?, payload(7, 100_000));
-            for part in data.chunks(10_000) {
-                client.send(part)?;
-            }
-            client.receive_part(&data[..1000])?;
-            client.half_close()?;
-            client.receive(&data[1000..])?;
-            client.expect_end()
-        }),
+        stream(
+            "while-sending-back",
+            "a FIN while the echo is on its way: the rest comes back, then a FIN",
+            HALF_CLOSE,
+            |ctx| {
+                let (client, data) = (ctx.client()?, payload(7, 100_000));
+                for part in data.chunks(10_000) {
+                    client.send(part)?;
+                }
+                client.receive_part(&data[..1000])?;
+                client.half_close()?;
+                client.receive(&data[1000..])?;
+                client.expect_end()
+            },
+        ),
         stream(
             "server-closes",
             "a closed client leaves nothing in CLOSE-WAIT",
@@ -144,25 +154,35 @@ fn ends() -> Vec<Case> {
                 expect_no_close_wait(ctx)
             },
         ),
-        stream("unread-echo", "a FIN, then a close with the echo unread", CLOSE_WAIT, |ctx| {
-            for _ in 0..10 {
-                let client = ctx.client()?;
-                client.send(&payload(8, 20_000))?;
-                client.half_close()?;
-            }
-            expect_no_close_wait(ctx)
-        }),
+        stream(
+            "unread-echo",
+            "clients that close with the echo unread leave nothing in CLOSE-WAIT",
+            CLOSE_WAIT,
+            |ctx| {
+                for _ in 0..10 {
+                    let client = ctx.client()?;
+                    client.send(&payload(8, 20_000))?;
+                    client.half_close()?;
+                }
+                expect_no_close_wait(ctx)
+            },
+        ),
         Case {
             on: On::Tcp,
-            ..stream("fin-with-the-data", "a FIN in the segment of the data", HALF_CLOSE, |ctx| {
-                let client = ctx.client()?;
-                // Corked, the data waits for the FIN (tcp(7)).
-                client.socket.set_tcp_cork(true).ok();
-                client.send(b"with a FIN")?;
-                client.half_close()?;
-                client.receive(b"with a FIN")?;
-                client.expect_end()
-            })
+            ..stream(
+                "fin-with-the-data",
+                "a FIN in the segment of the data: the data comes back, then a FIN",
+                HALF_CLOSE,
+                |ctx| {
+                    let client = ctx.client()?;
+                    // Corked, the data waits for the FIN (tcp(7)).
+                    client.socket.set_tcp_cork(true).ok();
+                    client.send(b"with a FIN")?;
+                    client.half_close()?;
+                    client.receive(b"with a FIN")?;
+                    client.expect_end()
+                },
+            )
         },
     ]
 }

@@ -1,6 +1,6 @@
 //! Many clients: at once, one after the other, more than the backlog holds.
 
-use super::because::{BACKLOG, ECHO, OTHERS, SLEEP};
+use super::because::{BACKLOG, ECHO, OTHERS, QUEUE, SLEEP};
 use crate::examine::case::{Case, many, stream};
 use crate::examine::client::{Client, Exchange};
 use crate::examine::context::Context;
@@ -22,10 +22,10 @@ fn at_once() -> Vec<Case> {
             two.echo_to_the_end(b"two again")?;
             one.echo_to_the_end(b"one again")
         }),
-        many("100-at-once", "100 clients with 2,000 bytes each", ECHO, |ctx| {
+        many("100-at-once", "100 clients with 2,000 bytes each get them back", ECHO, |ctx| {
             at_the_same_time(ctx, 100)
         }),
-        many("500-at-once", "500 clients with 2,000 bytes each", ECHO, |ctx| {
+        many("500-at-once", "500 clients with 2,000 bytes each get them back", ECHO, |ctx| {
             at_the_same_time(ctx, 500)
         }),
         many("burst", "256 connects at once are all served", BACKLOG, |ctx| {
@@ -35,7 +35,7 @@ fn at_once() -> Vec<Case> {
             }
             clients.iter().try_for_each(|client| client.echo(b"served"))
         }),
-        many("burst-with-data", "so are 100 that send before they are accepted", BACKLOG, |ctx| {
+        many("burst-with-data", "early bytes of 100 clients come back", QUEUE, |ctx| {
             let mut clients = ctx.burst(100)?;
             for client in &mut clients {
                 client.finish_connect()?;
@@ -50,7 +50,7 @@ fn at_once() -> Vec<Case> {
         }),
         Case {
             needs_process: true,
-            ..many("queued-while-stopped", "what waits in the backlog is served", BACKLOG, |ctx| {
+            ..many("queued-while-stopped", "what waits in the backlog is served", QUEUE, |ctx| {
                 ctx.process()?.set_stopped(true);
                 let clients = queued(ctx);
                 ctx.process()?.set_stopped(false);
@@ -69,7 +69,7 @@ fn at_once() -> Vec<Case> {
                 ctx.check_idle()
             })
         },
-        many("8-streams-at-once", "8 clients with 1 MiB each", ECHO, |ctx| {
+        many("8-streams-at-once", "8 clients with 1 MiB each get it back", ECHO, |ctx| {
             let (clients, data) = (ctx.clients(8)?, payload(1, 1 << 20));
             let how = Exchange { half_close: true, ..Exchange::default() };
             std::thread::scope(|scope| {
@@ -90,18 +90,23 @@ fn in_turn() -> Vec<Case> {
             let clients = ctx.clients(40)?;
             clients.iter().rev().try_for_each(|client| client.echo_to_the_end(b"from the back"))
         }),
-        stream("churn", "300 connections one after the other", ECHO, |ctx| {
+        stream("churn", "300 connections, one after the other, are served", ECHO, |ctx| {
             (0..300).try_for_each(|nth| ctx.client()?.echo_to_the_end(&payload(nth, 64)))
         }),
-        many("churn-beside-streams", "200 short connections beside 4 long ones", OTHERS, |ctx| {
-            let long = ctx.clients(4)?;
-            for nth in 0..200 {
-                ctx.client()?.echo_to_the_end(&payload(nth, 64))?;
-                long[usize::try_from(nth % 4).unwrap_or(0)].echo(&payload(nth, 3000))?;
-            }
-            long.iter().try_for_each(|client| client.echo_to_the_end(b"to the end"))
-        }),
-        many("waves", "5 times 60 clients that come and end together", ECHO, |ctx| {
+        many(
+            "churn-beside-streams",
+            "200 short connections beside 4 long ones: all are served",
+            OTHERS,
+            |ctx| {
+                let long = ctx.clients(4)?;
+                for nth in 0..200 {
+                    ctx.client()?.echo_to_the_end(&payload(nth, 64))?;
+                    long[usize::try_from(nth % 4).unwrap_or(0)].echo(&payload(nth, 3000))?;
+                }
+                long.iter().try_for_each(|client| client.echo_to_the_end(b"to the end"))
+            },
+        ),
+        many("waves", "5 times 60 clients that come and end together are served", ECHO, |ctx| {
             for _ in 0..5 {
                 let mut clients = ctx.burst(60)?;
                 for client in &mut clients {
@@ -111,11 +116,16 @@ fn in_turn() -> Vec<Case> {
             }
             Ok(())
         }),
-        stream("connect-and-close", "500 clients that close at once", OTHERS, |ctx| {
-            (0..500).try_for_each(|_| ctx.client().map(drop))?;
-            ctx.others_are_served()
-        }),
-        stream("connect-and-fin", "200 clients that only end", OTHERS, |ctx| {
+        stream(
+            "connect-and-close",
+            "500 clients that close at once: the next one is served",
+            OTHERS,
+            |ctx| {
+                (0..500).try_for_each(|_| ctx.client().map(drop))?;
+                ctx.others_are_served()
+            },
+        ),
+        stream("connect-and-fin", "200 clients that only end get a FIN", OTHERS, |ctx| {
             (0..200).try_for_each(|_| ctx.client()?.echo_to_the_end(b""))
         }),
     ]

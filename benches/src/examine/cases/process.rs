@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::because::{ACCEPT, OTHERS, REUSE, SIGNAL, SLEEP};
+use super::because::{ACCEPT, IGNORED, IN_USE, LOG, REUSE, SIGNAL, SLEEP, STOP};
 use crate::case::Transport;
 use crate::examine::case::{Case, On, stream};
 use crate::examine::client::Client;
@@ -46,7 +46,7 @@ fn rest() -> Vec<Case> {
             }
             ctx.check_idle()
         }),
-        stream("idle-with-a-client", "so does one with a silent client", SLEEP, |ctx| {
+        stream("idle-with-a-client", "a server with a silent client sleeps", SLEEP, |ctx| {
             let client = ctx.client()?;
             client.echo(b"hello")?;
             ctx.check_idle()
@@ -75,7 +75,7 @@ fn rest() -> Vec<Case> {
             }
             Ok(())
         }),
-        stream("log-of-300-clients", "300 clients: at most 60 KiB of log", SLEEP, |ctx| {
+        stream("log-of-300-clients", "300 clients: at most 60 KiB of log", LOG, |ctx| {
             let before = ctx.process()?.logged_bytes()?;
             (0..300).try_for_each(|_| ctx.client()?.echo_to_the_end(b"hello"))?;
             let bytes = ctx.process()?.logged_bytes()? - before;
@@ -146,7 +146,7 @@ fn limited(
 
 fn signals() -> Vec<Case> {
     vec![
-        on_all("stop-and-continue", "SIGSTOP and SIGCONT lose nothing", SIGNAL, |ctx| {
+        on_all("stop-and-continue", "a server that was stopped serves on", STOP, |ctx| {
             for _ in 0..3 {
                 ctx.process()?.set_stopped(true);
                 ctx.pause(Duration::from_millis(20))?;
@@ -154,7 +154,7 @@ fn signals() -> Vec<Case> {
             }
             ctx.others_are_served()
         }),
-        stream("stop-within-a-stream", "nor do they within a stream", SIGNAL, |ctx| {
+        stream("stop-within-a-stream", "stopped within a stream, it loses nothing", STOP, |ctx| {
             let (client, data) = (ctx.client()?, payload(1, 400_000));
             for part in data.chunks(100_000) {
                 ctx.process()?.set_stopped(true);
@@ -166,7 +166,7 @@ fn signals() -> Vec<Case> {
             client.half_close()?;
             client.expect_end()
         }),
-        on_all("harmless-signals", "SIGWINCH and SIGURG are ignored", SIGNAL, |ctx| {
+        on_all("harmless-signals", "SIGWINCH and SIGURG are ignored", IGNORED, |ctx| {
             ctx.process()?.signal(Signal::SIGWINCH)?;
             ctx.process()?.signal(Signal::SIGURG)?;
             ctx.others_are_served()
@@ -175,7 +175,7 @@ fn signals() -> Vec<Case> {
             ctx.process()?.signal(Signal::SIGTERM)?;
             expect_end(ctx)
         }),
-        on_all("sigint", "so does SIGINT", SIGNAL, |ctx| {
+        on_all("sigint", "SIGINT ends it, with status 0 or by the signal", SIGNAL, |ctx| {
             // Beneath nohup(1), and in the background of a script: exec(3) hands it on.
             if vitals::ignores(Pid::this(), Signal::SIGINT) {
                 return skipped("SIGINT is ignored here, and so by what is started");
@@ -183,7 +183,7 @@ fn signals() -> Vec<Case> {
             ctx.process()?.signal(Signal::SIGINT)?;
             expect_end(ctx)
         }),
-        stream("sigterm-with-a-client", "an idle client does not keep it", SIGNAL, |ctx| {
+        stream("sigterm-with-a-client", "an idle client does not keep it alive", SIGNAL, |ctx| {
             let client = ctx.client()?;
             client.echo(b"hello")?;
             ctx.process()?.signal(Signal::SIGTERM)?;
@@ -202,7 +202,7 @@ fn signals() -> Vec<Case> {
             drop(client);
             expect_drained_end(ctx, read)
         }),
-        stream("drain-the-backlog", "so does what waits in the backlog", SIGNAL, |ctx| {
+        stream("drain-the-backlog", "SIGTERM: the backlog is served first", SIGNAL, |ctx| {
             ctx.process()?.set_stopped(true);
             let client = ctx.client();
             let sent = client.and_then(|client| client.send(b"waiting").map(|()| client));
@@ -232,7 +232,7 @@ fn instances() -> Vec<Case> {
             started?;
             ctx.others_are_served()
         }),
-        on_all("second-instance", "a second one fails, or shares the port", OTHERS, |ctx| {
+        on_all("second-instance", "a second instance fails, or shares the port", IN_USE, |ctx| {
             let mut second = ctx.process()?.second_instance()?;
             let limit = ctx.deadline.min(Instant::now() + Duration::from_secs(2));
             let mut status = None;
@@ -249,14 +249,19 @@ fn instances() -> Vec<Case> {
             }
             Ok(())
         }),
-        stream("second-instance-gone", "the first serves on after it", OTHERS, |ctx| {
-            let mut second = ctx.process()?.second_instance()?;
-            let limit = ctx.deadline.min(Instant::now() + Duration::from_secs(2));
-            wait::until(limit, || second.ended().is_some())?;
-            second.keep_path();
-            drop(second);
-            ctx.others_are_served()
-        }),
+        stream(
+            "second-instance-gone",
+            "the first instance serves on after a second one",
+            IN_USE,
+            |ctx| {
+                let mut second = ctx.process()?.second_instance()?;
+                let limit = ctx.deadline.min(Instant::now() + Duration::from_secs(2));
+                wait::until(limit, || second.ended().is_some())?;
+                second.keep_path();
+                drop(second);
+                ctx.others_are_served()
+            },
+        ),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::because::{BACKLOG, OTHERS, RESET};
+use super::because::{ABORTED, OTHERS, RESET};
 use crate::examine::case::{Case, many, stream};
 use crate::examine::client::Client;
 use crate::examine::context::Context;
@@ -55,41 +55,66 @@ fn stages() -> Vec<Case> {
         reset_after("after-the-end", "reset after both have ended", |client| {
             client.echo_to_the_end(b"the last bytes")
         }),
-        stream("server-blocked", "reset while the server cannot send", RESET, |ctx| {
-            let client = ctx.client()?;
-            client.fill(&payload(4, 1 << 20), 64 << 20)?;
-            client.reset()?;
-            ctx.others_are_served()
-        }),
+        stream(
+            "server-blocked",
+            "reset while the server cannot send: the next client is served",
+            RESET,
+            |ctx| {
+                let client = ctx.client()?;
+                client.fill(&payload(4, 1 << 20), 64 << 20)?;
+                client.reset()?;
+                ctx.others_are_served()
+            },
+        ),
         Case {
             needs_process: true,
-            ..stream("before-accept", "reset while still in the backlog", BACKLOG, |ctx| {
-                ctx.process()?.set_stopped(true);
-                let made = (0..3).try_for_each(|_| ctx.client()?.reset());
-                ctx.process()?.set_stopped(false);
-                made?;
-                ctx.others_are_served()
-            })
+            ..stream(
+                "before-accept",
+                "reset while still in the backlog: the next client is served",
+                ABORTED,
+                |ctx| {
+                    ctx.process()?.set_stopped(true);
+                    let made = (0..3).try_for_each(|_| ctx.client()?.reset());
+                    ctx.process()?.set_stopped(false);
+                    made?;
+                    ctx.others_are_served()
+                },
+            )
         },
     ]
 }
 
 fn closes() -> Vec<Case> {
     vec![
-        stream("close-at-once", "100 clients that connect and close", OTHERS, |ctx| {
-            (0..100).try_for_each(|_| ctx.client().map(drop))?;
-            ctx.others_are_served()
-        }),
-        stream("close-unread", "closed with the echo unread", OTHERS, |ctx| {
-            for _ in 0..RESETS {
-                ctx.client()?.send(&payload(5, 30_000))?;
-            }
-            ctx.others_are_served()
-        }),
-        stream("close-after-echo", "closed after a round trip", OTHERS, |ctx| {
-            (0..RESETS).try_for_each(|_| ctx.client()?.echo(b"hello"))?;
-            ctx.others_are_served()
-        }),
+        stream(
+            "close-at-once",
+            "100 clients that connect and close: the next one is served",
+            OTHERS,
+            |ctx| {
+                (0..100).try_for_each(|_| ctx.client().map(drop))?;
+                ctx.others_are_served()
+            },
+        ),
+        stream(
+            "close-unread",
+            "closed with the echo unread: the next client is served",
+            OTHERS,
+            |ctx| {
+                for _ in 0..RESETS {
+                    ctx.client()?.send(&payload(5, 30_000))?;
+                }
+                ctx.others_are_served()
+            },
+        ),
+        stream(
+            "close-after-echo",
+            "closed after a round trip: the next client is served",
+            OTHERS,
+            |ctx| {
+                (0..RESETS).try_for_each(|_| ctx.client()?.echo(b"hello"))?;
+                ctx.others_are_served()
+            },
+        ),
     ]
 }
 
@@ -105,33 +130,43 @@ fn beside_others() -> Vec<Case> {
             }
             staying.iter().try_for_each(|client| client.echo_to_the_end(b"still here"))
         }),
-        many("any-order", "200 clients that end in random ways", RESET, |ctx| {
-            let mut random = StdRng::seed_from_u64(6);
-            let mut open: Vec<Client> = Vec::new();
-            for nth in 0..200 {
-                let client = ctx.client()?;
-                random_end(client, nth, random.random_range(0..6), &mut open)?;
-                if open.len() > 24 {
-                    let at = random.random_range(0..open.len());
-                    open.swap_remove(at).echo_to_the_end(b"kept for a while")?;
-                }
-            }
-            open.iter().try_for_each(|client| client.echo_to_the_end(b"kept to the end"))
-        }),
-        many("reset-while-others-connect", "resets in a burst of connects", RESET, |ctx| {
-            for _ in 0..5 {
-                let clients = ctx.burst(20)?;
-                for (at, mut client) in clients.into_iter().enumerate() {
-                    client.finish_connect()?;
-                    if at % 2 == 0 {
-                        client.reset()?;
-                    } else {
-                        client.echo_to_the_end(b"not reset")?;
+        many(
+            "any-order",
+            "200 clients that end in random ways do not disturb others",
+            RESET,
+            |ctx| {
+                let mut random = StdRng::seed_from_u64(6);
+                let mut open: Vec<Client> = Vec::new();
+                for nth in 0..200 {
+                    let client = ctx.client()?;
+                    random_end(client, nth, random.random_range(0..6), &mut open)?;
+                    if open.len() > 24 {
+                        let at = random.random_range(0..open.len());
+                        open.swap_remove(at).echo_to_the_end(b"kept for a while")?;
                     }
                 }
-            }
-            wait_for_rest(ctx)
-        }),
+                open.iter().try_for_each(|client| client.echo_to_the_end(b"kept to the end"))
+            },
+        ),
+        many(
+            "reset-while-others-connect",
+            "resets in a burst of connects do not disturb the others",
+            RESET,
+            |ctx| {
+                for _ in 0..5 {
+                    let clients = ctx.burst(20)?;
+                    for (at, mut client) in clients.into_iter().enumerate() {
+                        client.finish_connect()?;
+                        if at % 2 == 0 {
+                            client.reset()?;
+                        } else {
+                            client.echo_to_the_end(b"not reset")?;
+                        }
+                    }
+                }
+                wait_for_rest(ctx)
+            },
+        ),
     ]
 }
 

@@ -32,11 +32,16 @@ fn silent() -> Vec<Case> {
             (0..20).try_for_each(|_| ctx.others_are_served())?;
             silent.echo_to_the_end(b"and now a word")
         }),
-        many("100-silent-clients", "100 silent clients, others are served", OTHERS, |ctx| {
-            let silent = ctx.clients(100)?;
-            (0..20).try_for_each(|_| ctx.others_are_served())?;
-            silent.iter().try_for_each(|client| client.echo_to_the_end(b"and now a word"))
-        }),
+        many(
+            "100-silent-clients",
+            "100 silent clients do not keep others waiting",
+            OTHERS,
+            |ctx| {
+                let silent = ctx.clients(100)?;
+                (0..20).try_for_each(|_| ctx.others_are_served())?;
+                silent.iter().try_for_each(|client| client.echo_to_the_end(b"and now a word"))
+            },
+        ),
         stream(
             "silent-for-2-s",
             "a client that was silent for two seconds is served",
@@ -45,21 +50,27 @@ fn silent() -> Vec<Case> {
                 let client = ctx.client()?;
                 client.echo(b"before")?;
                 ctx.pause(Duration::from_secs(2))?;
+                client.expect_silence()?;
                 client.echo_to_the_end(b"after")
             },
         ),
-        many("half-a-message", "a client that stops within a message", OTHERS, |ctx| {
-            let client = ctx.client()?;
-            client.echo(b"the first half,")?;
-            (0..20).try_for_each(|_| ctx.others_are_served())?;
-            client.echo_to_the_end(b" the second half")
-        }),
+        many(
+            "half-a-message",
+            "a client that stops within a message keeps nobody waiting",
+            OTHERS,
+            |ctx| {
+                let client = ctx.client()?;
+                client.echo(b"the first half,")?;
+                (0..20).try_for_each(|_| ctx.others_are_served())?;
+                client.echo_to_the_end(b" the second half")
+            },
+        ),
     ]
 }
 
 fn slow() -> Vec<Case> {
     vec![
-        stream("slow-sender", "a byte every 10 ms: each comes back", ECHO, |ctx| {
+        stream("slow-sender", "a byte every 10 ms: all come back", ECHO, |ctx| {
             let how = Exchange {
                 write_bytes: 1,
                 write_pause: Duration::from_millis(10),
@@ -100,9 +111,12 @@ fn slow() -> Vec<Case> {
         many("firehose", "a client that sends without end leaves room for others", OTHERS, |ctx| {
             beside_firehoses(ctx, 1)
         }),
-        many("4-firehoses", "four such clients leave room for others", OTHERS, |ctx| {
-            beside_firehoses(ctx, 4)
-        }),
+        many(
+            "4-firehoses",
+            "four clients that send without end leave room for others",
+            OTHERS,
+            |ctx| beside_firehoses(ctx, 4),
+        ),
     ]
 }
 
@@ -134,30 +148,40 @@ fn not_reading() -> Vec<Case> {
             client.fill(&payload(7, 1 << 20), OFFERED_BYTES)?;
             check_growth(ctx, before)
         }),
-        many("never-reads-others", "others are served beside it", OTHERS, |ctx| {
-            let client = ctx.client()?;
-            client.fill(&payload(8, 1 << 20), OFFERED_BYTES)?;
-            (0..20).try_for_each(|_| ctx.others_are_served())
-        }),
-        many("8-never-read", "8 such clients: memory is bounded", BOUNDED, |ctx| {
+        many(
+            "never-reads-others",
+            "others are served beside a client that never reads",
+            OTHERS,
+            |ctx| {
+                let client = ctx.client()?;
+                client.fill(&payload(8, 1 << 20), OFFERED_BYTES)?;
+                (0..20).try_for_each(|_| ctx.others_are_served())
+            },
+        ),
+        many("8-never-read", "8 clients that never read: memory is bounded", BOUNDED, |ctx| {
             let before = resident(ctx);
             let clients = ctx.clients(8)?;
             fill_all(&clients, &payload(9, 1 << 20), OFFERED_BYTES / 4)?;
             ctx.others_are_served()?;
             check_growth(ctx, before)
         }),
-        stream("reads-in-the-end", "what the server took comes back", BOUNDED, |ctx| {
-            let (client, data) = (ctx.client()?, payload(10, 16 << 20));
-            let sent = client.fill(&data, data.len())?;
-            client.receive_part(&data[..sent])?;
-            client.half_close()?;
-            client.expect_end()
-        }),
+        stream(
+            "reads-in-the-end",
+            "what the server took of 16 MiB comes back in the end",
+            BOUNDED,
+            |ctx| {
+                let (client, data) = (ctx.client()?, payload(10, 16 << 20));
+                let sent = client.fill(&data, data.len())?;
+                client.receive_part(&data[..sent])?;
+                client.half_close()?;
+                client.expect_end()
+            },
+        ),
         Case {
             needs_process: true,
             ..stream(
                 "never-reads-idle",
-                "the server sleeps beside it",
+                "the server sleeps beside a client that never reads",
                 super::because::SLEEP,
                 |ctx| {
                     let client = ctx.client()?;
@@ -170,7 +194,7 @@ fn not_reading() -> Vec<Case> {
             needs_process: true,
             ..stream(
                 "half-closed-idle",
-                "nor does it spin on the FIN",
+                "the server sleeps beside one that has half-closed too",
                 super::because::SLEEP,
                 |ctx| {
                     let client = ctx.client()?;

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use socket2::{Socket, TcpKeepalive};
 
-use super::because::{ECHO, REUSE, SLEEP, STREAM, URGENT};
+use super::because::{
+    ANY_ADDRESS, DUAL_STACK, ECHO, KEEPALIVE, SAME_PORT, SLEEP, STREAM, URGENT, ZERO_WINDOW,
+};
 use crate::case::Transport;
-use crate::examine::case::{Case, On, stream};
+use crate::examine::case::{Case, On, many, stream};
 use crate::examine::client::Client;
 use crate::examine::context::Context;
 use crate::examine::failure::{Checked, Local, skipped, wrong};
@@ -33,7 +35,7 @@ fn urgent() -> Vec<Case> {
             client.half_close()?;
             expect_around_urgent(&client, b"", b"behind")
         }),
-        stream("urgent-inside", "so do bytes before it that are not yet read", URGENT, |ctx| {
+        stream("urgent-inside", "bytes on both sides of an urgent byte come back", URGENT, |ctx| {
             let client = ctx.client()?;
             client.send(b"before")?;
             send_urgent(&client)?;
@@ -41,13 +43,18 @@ fn urgent() -> Vec<Case> {
             client.half_close()?;
             expect_around_urgent(&client, b"before", b"behind")
         }),
-        stream("urgent-last", "an urgent byte, then a FIN", URGENT, |ctx| {
-            let client = ctx.client()?;
-            client.send(b"before")?;
-            send_urgent(&client)?;
-            client.half_close()?;
-            expect_around_urgent(&client, b"before", b"")
-        }),
+        stream(
+            "urgent-last",
+            "the bytes before an urgent byte and a FIN come back",
+            URGENT,
+            |ctx| {
+                let client = ctx.client()?;
+                client.send(b"before")?;
+                send_urgent(&client)?;
+                client.half_close()?;
+                expect_around_urgent(&client, b"before", b"")
+            },
+        ),
         Case {
             needs_process: true,
             ..stream("urgent-idle", "the server sleeps beside an urgent byte", SLEEP, |ctx| {
@@ -87,16 +94,16 @@ fn prepared(
 
 fn options() -> Vec<Case> {
     vec![
-        prepared("small-segments", "200 KB in segments of 88 bytes", |socket| {
+        prepared("small-segments", "200 KB in segments of 88 bytes come back", |socket| {
             socket.set_tcp_mss(88)
         }),
-        prepared("nodelay", "200 KB without the delay of Nagle", |socket| {
+        prepared("nodelay", "200 KB come back without the delay of Nagle", |socket| {
             socket.set_tcp_nodelay(true)
         }),
-        prepared("delayed-acks", "200 KB with delayed acknowledgements", |socket| {
+        prepared("delayed-acks", "200 KB come back with delayed acknowledgements", |socket| {
             socket.set_tcp_quickack(false)
         }),
-        stream("keepalive", "keepalive probes are no bytes", STREAM, |ctx| {
+        stream("keepalive", "keepalive probes are no bytes", KEEPALIVE, |ctx| {
             let every = Duration::from_secs(1);
             let keepalive = TcpKeepalive::new().with_time(every).with_interval(every);
             let client = ctx.client_with(|socket| socket.set_tcp_keepalive(&keepalive))?;
@@ -105,44 +112,65 @@ fn options() -> Vec<Case> {
             client.expect_silence()?;
             client.echo_to_the_end(b"behind")
         }),
-        stream("same-port-again", "a client's port is served again after a reset", REUSE, |ctx| {
-            let first = ctx.client()?;
-            first.echo(b"first")?;
-            let local = first.socket.local_addr().local("getsockname")?;
-            first.reset()?;
-            // The reset reaches the server's kernel before a SYN that is sent later.
-            let again = ctx.client_with(|socket| {
-                socket.set_reuse_address(true)?;
-                socket.bind(&local)
-            })?;
-            again.echo_to_the_end(b"again")
-        }),
-        stream("zero-window", "the window closes and opens again", STREAM, |ctx| {
-            let client = ctx.client_with(|socket| socket.set_recv_buffer_size(4096))?;
-            let data = payload(2, 512 << 10);
-            let sent = client.fill(&data, data.len())?;
-            ctx.pause(Duration::from_millis(300))?;
-            client.echo_from(&data, sent)
-        }),
+        stream(
+            "same-port-again",
+            "a client's port is served again after a reset",
+            SAME_PORT,
+            same_port_again,
+        ),
+        stream(
+            "zero-window",
+            "the window closes and opens again: all bytes come back",
+            ZERO_WINDOW,
+            |ctx| {
+                let client = ctx.client_with(|socket| socket.set_recv_buffer_size(4096))?;
+                let data = payload(2, 512 << 10);
+                let sent = client.fill(&data, data.len())?;
+                ctx.pause(Duration::from_millis(300))?;
+                client.echo_from(&data, sent)
+            },
+        ),
     ]
+}
+
+fn same_port_again(ctx: &mut Context<'_>) -> Checked {
+    // A port that the kernel chooses at connect(2) may be that of other connections too.
+    let is_ipv6 = ctx.subject.ip().is_some_and(|addr| addr.is_ipv6());
+    let any = if is_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let any = SocketAddr::new(any, 0).into();
+    let first = ctx.client_with(|socket| socket.bind(&any))?;
+    first.echo(b"first")?;
+    let local = first.socket.local_addr().local("getsockname")?;
+    first.reset()?;
+    // The reset reaches the server's kernel before a SYN that is sent later.
+    let again = ctx.client_with(|socket| {
+        socket.set_reuse_address(true)?;
+        socket.bind(&local)
+    })?;
+    again.echo_to_the_end(b"again")
 }
 
 fn addresses() -> Vec<Case> {
     vec![
-        stream("another-loopback-address", "a wildcard listener serves 127.0.0.2", ECHO, |ctx| {
-            need_wildcard(ctx, IpAddr::V4(Ipv4Addr::UNSPECIFIED))?;
-            at(ctx, IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)))?.echo_to_the_end(b"127.0.0.2")
-        }),
-        stream("ipv6", "a listener on :: serves ::1", ECHO, |ctx| {
+        stream(
+            "another-loopback-address",
+            "a wildcard listener serves 127.0.0.2",
+            ANY_ADDRESS,
+            |ctx| {
+                need_wildcard(ctx, IpAddr::V4(Ipv4Addr::UNSPECIFIED))?;
+                at(ctx, IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)))?.echo_to_the_end(b"127.0.0.2")
+            },
+        ),
+        stream("ipv6", "a listener on :: serves ::1", ANY_ADDRESS, |ctx| {
             need_wildcard(ctx, IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
             at(ctx, IpAddr::V6(Ipv6Addr::LOCALHOST))?.echo_to_the_end(b"::1")
         }),
-        stream("dual-stack", "IPv4 and IPv6 clients at once", ECHO, |ctx| {
+        many("dual-stack", "IPv4 and IPv6 clients are served at once", DUAL_STACK, |ctx| {
             need_wildcard(ctx, IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
             let four = at(ctx, IpAddr::V4(Ipv4Addr::LOCALHOST))?;
             four.echo(b"four")?;
-            drop(four);
-            at(ctx, IpAddr::V6(Ipv6Addr::LOCALHOST))?.echo_to_the_end(b"six")
+            at(ctx, IpAddr::V6(Ipv6Addr::LOCALHOST))?.echo_to_the_end(b"six")?;
+            four.echo_to_the_end(b"four again")
         }),
         stream("client-address", "a client at 127.0.0.9 is served", ECHO, |ctx| {
             if !ctx.subject.ip().is_some_and(|addr| addr.ip().is_ipv4() && addr.ip().is_loopback())

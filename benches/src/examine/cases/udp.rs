@@ -9,7 +9,8 @@ use nix::poll::PollFlags;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::UdpGsoSegment;
 
-use super::because::{BOUNDARY, SLEEP, UDP, UDP_ERRORS, UDP_SOURCE};
+use super::because::{ANY_ADDRESS, BOUNDARY, SLEEP, UDP, UDP_ERRORS, UDP_SOURCE};
+use super::grouped;
 use super::tcp::need_wildcard;
 use crate::examine::case::{Case, datagrams};
 use crate::examine::context::Context;
@@ -48,7 +49,11 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn length(name: &str, len: usize) -> Case {
-    let right = format!("a datagram of {len} bytes comes back whole");
+    let right = match len {
+        0 => "an empty datagram comes back".to_owned(),
+        1 => "a datagram of one byte comes back".to_owned(),
+        _ => format!("a datagram of {} bytes comes back whole", grouped(len)),
+    };
     datagrams(&format!("length-{name}"), &right, BOUNDARY, move |ctx| {
         echo(&ctx.datagrams()?, &payload(len as u64, len), ctx.deadline)
     })
@@ -56,15 +61,26 @@ fn length(name: &str, len: usize) -> Case {
 
 fn lengths() -> Vec<Case> {
     vec![
-        datagrams("lengths-0-to-1472", "every length that Ethernet carries", BOUNDARY, |ctx| {
-            let socket = ctx.datagrams()?;
-            (0..=1472).try_for_each(|len| echo(&socket, &payload(len as u64, len), ctx.deadline))
-        }),
-        datagrams("lengths-sampled", "lengths to 65,507, 997 apart", BOUNDARY, |ctx| {
-            let socket = ctx.datagrams()?;
-            let mut lengths = (1473..LONGEST).step_by(997);
-            lengths.try_for_each(|len| echo(&socket, &payload(len as u64, len), ctx.deadline))
-        }),
+        datagrams(
+            "lengths-0-to-1472",
+            "every length that Ethernet carries comes back whole",
+            BOUNDARY,
+            |ctx| {
+                let socket = ctx.datagrams()?;
+                (0..=1472)
+                    .try_for_each(|len| echo(&socket, &payload(len as u64, len), ctx.deadline))
+            },
+        ),
+        datagrams(
+            "lengths-sampled",
+            "lengths up to 65,507, 997 apart, come back whole",
+            BOUNDARY,
+            |ctx| {
+                let socket = ctx.datagrams()?;
+                let mut lengths = (1473..LONGEST).step_by(997);
+                lengths.try_for_each(|len| echo(&socket, &payload(len as u64, len), ctx.deadline))
+            },
+        ),
         datagrams("every-byte-value", "all 256 values come back", UDP, |ctx| {
             let bytes: Vec<u8> = (0..=u8::MAX).collect();
             echo(&ctx.datagrams()?, &bytes, ctx.deadline)
@@ -83,12 +99,20 @@ fn boundaries() -> Vec<Case> {
         datagrams("equal-ones", "equal datagrams are answered each", UDP, |ctx| {
             expect_all(ctx, &vec![b"equal".to_vec(); 6])
         }),
-        datagrams("empty-between", "an empty datagram between others", BOUNDARY, |ctx| {
-            expect_all(ctx, &[b"one".to_vec(), Vec::new(), b"three".to_vec()])
-        }),
-        datagrams("long-and-short", "a short datagram behind a long one", BOUNDARY, |ctx| {
-            expect_all(ctx, &[payload(3, 30_000), payload(4, 3), payload(5, 9000), Vec::new()])
-        }),
+        datagrams(
+            "empty-between",
+            "an empty datagram between others is answered",
+            BOUNDARY,
+            |ctx| expect_all(ctx, &[b"one".to_vec(), Vec::new(), b"three".to_vec()]),
+        ),
+        datagrams(
+            "long-and-short",
+            "a short datagram behind a long one comes back as it is",
+            BOUNDARY,
+            |ctx| {
+                expect_all(ctx, &[payload(3, 30_000), payload(4, 3), payload(5, 9000), Vec::new()])
+            },
+        ),
         datagrams("burst-of-32", "32 small datagrams at once are all answered", UDP, |ctx| {
             expect_all(ctx, &(0..32).map(|nth| payload(nth, 64)).collect::<Vec<_>>())
         }),
@@ -123,10 +147,15 @@ fn boundaries() -> Vec<Case> {
                 receive_set(&socket, data.chunks(100).map(<[u8]>::to_vec).collect(), ctx.deadline)
             },
         ),
-        datagrams("round-trips-500", "500 round trips", UDP, |ctx| {
-            let socket = ctx.datagrams()?;
-            (0..500).try_for_each(|nth| echo(&socket, &payload(nth, 64), ctx.deadline))
-        }),
+        datagrams(
+            "round-trips-500",
+            "500 round trips are answered one after the other",
+            UDP,
+            |ctx| {
+                let socket = ctx.datagrams()?;
+                (0..500).try_for_each(|nth| echo(&socket, &payload(nth, 64), ctx.deadline))
+            },
+        ),
     ]
 }
 
@@ -157,12 +186,12 @@ fn sources() -> Vec<Case> {
             let server = ctx.at(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)))?;
             from_address(ctx, server.as_socket().ok_or_else(no_address)?)
         }),
-        datagrams("ipv6", "a socket bound to :: answers ::1", UDP, |ctx| {
+        datagrams("ipv6", "a socket bound to :: answers ::1", ANY_ADDRESS, |ctx| {
             need_wildcard(ctx, IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
             let server = ctx.at(IpAddr::V6(Ipv6Addr::LOCALHOST))?;
             from_address(ctx, server.as_socket().ok_or_else(no_address)?)
         }),
-        datagrams("new-sockets", "300 clients, one after the other", UDP, |ctx| {
+        datagrams("new-sockets", "300 clients, one after the other, are answered", UDP, |ctx| {
             (0..300).try_for_each(|nth| echo(&ctx.datagrams()?, &payload(nth, 32), ctx.deadline))
         }),
     ]
@@ -173,12 +202,18 @@ fn floods() -> Vec<Case> {
         datagrams("flood", "after 20,000 unread datagrams others are served", UDP, |ctx| {
             flood(ctx, 20_000, 64)
         }),
-        datagrams("flood-of-long-ones", "after 300 of 60,000 bytes too", UDP, |ctx| {
-            flood(ctx, 300, 60_000)
-        }),
-        datagrams("flood-of-empty-ones", "after 5,000 empty ones too", UDP, |ctx| {
-            flood(ctx, 5000, 0)
-        }),
+        datagrams(
+            "flood-of-long-ones",
+            "after 300 unread ones of 60,000 bytes others are served",
+            UDP,
+            |ctx| flood(ctx, 300, 60_000),
+        ),
+        datagrams(
+            "flood-of-empty-ones",
+            "after 5,000 unread empty ones others are served",
+            UDP,
+            |ctx| flood(ctx, 5000, 0),
+        ),
         datagrams("flood-unaltered", "what a flood leaves of the echo is unaltered", UDP, |ctx| {
             let socket = ctx.datagrams()?;
             let sent: BTreeSet<Vec<u8>> = (0..2000).map(|nth| payload(nth, 48)).collect();
@@ -240,18 +275,23 @@ fn errors() -> Vec<Case> {
                 echo_with_retries(&other, b"still served?", ctx.deadline)
             },
         ),
-        datagrams("clients-come-and-go", "nor is it between round trips", UDP_ERRORS, |ctx| {
-            let staying = ctx.datagrams()?;
-            for nth in 0..50 {
-                send_one(&ctx.datagrams()?, b"gone", ctx.deadline)?;
-                echo(&staying, &payload(nth, 100), ctx.deadline)?;
-            }
-            Ok(())
-        }),
+        datagrams(
+            "clients-come-and-go",
+            "clients that have closed are no error between round trips",
+            UDP_ERRORS,
+            |ctx| {
+                let staying = ctx.datagrams()?;
+                for nth in 0..50 {
+                    send_one(&ctx.datagrams()?, b"gone", ctx.deadline)?;
+                    echo(&staying, &payload(nth, 100), ctx.deadline)?;
+                }
+                Ok(())
+            },
+        ),
         datagrams(
             "small-receive-buffer",
-            "a client that cannot hold its answers",
-            UDP_ERRORS,
+            "a client that cannot hold its answers keeps nobody waiting",
+            UDP,
             |ctx| {
                 let socket = ctx.datagrams()?;
                 socket2::SockRef::from(&socket).set_recv_buffer_size(2304).local("SO_RCVBUF")?;

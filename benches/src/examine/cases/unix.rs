@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use socket2::SockAddr;
 
-use super::because::{ECHO, UNIX, UNIX_PATH};
+use super::because::{ECHO, UNIX, UNIX_ACCESS, UNIX_LENGTH, UNIX_PATH};
 use crate::case::Transport;
 use crate::examine::case::{Case, On, stream};
 use crate::examine::client::Client;
@@ -48,15 +48,20 @@ fn descriptors() -> Vec<Case> {
             drop(client);
             expect_closed(ctx, reader)
         }),
-        stream("descriptor-while-open", "so it is while the client stays", UNIX, |ctx| {
-            let client = ctx.client()?;
-            let (reader, writer) = std::io::pipe().local("pipe")?;
-            send_with_descriptor(&client, b"with a pipe", &writer)?;
-            drop(writer);
-            client.receive(b"with a pipe")?;
-            client.echo(b"and on")?;
-            expect_closed(ctx, reader)
-        }),
+        stream(
+            "descriptor-while-open",
+            "a descriptor sent along is closed while the client stays",
+            UNIX,
+            |ctx| {
+                let client = ctx.client()?;
+                let (reader, writer) = std::io::pipe().local("pipe")?;
+                send_with_descriptor(&client, b"with a pipe", &writer)?;
+                drop(writer);
+                client.receive(b"with a pipe")?;
+                client.echo(b"and on")?;
+                expect_closed(ctx, reader)
+            },
+        ),
         stream("bytes-around-descriptor", "bytes around a descriptor come back", ECHO, |ctx| {
             let (client, data) = (ctx.client()?, payload(1, 900));
             let (_reader, writer) = std::io::pipe().local("pipe")?;
@@ -96,7 +101,7 @@ fn paths() -> Vec<Case> {
         stream(
             "socket-file",
             "the path is a socket, to which its owner can connect",
-            UNIX_PATH,
+            UNIX_ACCESS,
             |ctx| {
                 let path = path(ctx)?;
                 let file = std::fs::metadata(&path).local("stat")?;
@@ -135,7 +140,7 @@ fn paths() -> Vec<Case> {
                 ctx.others_are_served()
             },
         ),
-        with_process("long-path", "a path of 107 bytes is served", UNIX_PATH, |ctx| {
+        with_process("long-path", "a path of 107 bytes is served", UNIX_LENGTH, |ctx| {
             let folder = tempfile::tempdir().local("mkdtemp")?;
             let mut path = folder.path().to_path_buf();
             let room = PATH_BYTES_MAX.saturating_sub(path.as_os_str().len() + 1);
