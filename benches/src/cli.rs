@@ -139,12 +139,17 @@ fn run(cli: Cli) -> Result<u8> {
             crate::load_process::run();
             Ok(0)
         }
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "epollite-bench", &mut script);
-            output::print(&String::from_utf8_lossy(&script)).map(|()| 0)
-        }
+        Command::Completions { shell } => output::print(&completions(shell)).map(|()| 0),
     }
+}
+
+/// The completion script of the program.
+pub fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "epollite-bench", &mut script);
+    // In bash, the states of a program with a hyphen in its name are set by one name and looked for
+    // by another: no option would be completed.
+    String::from_utf8_lossy(&script).replace("epollite__subcmd__bench", "epollite__bench")
 }
 
 /// The exit code of a load whose result was written: a failure of the load takes precedence over

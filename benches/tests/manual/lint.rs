@@ -84,27 +84,63 @@ fn every_function_of_the_header_is_on_a_page() {
     }
 }
 
+/// What the script of a program completes for a line, in bash.
+fn completed_by_bash(line: &str) -> Vec<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let script = format!(
+        "source docs/completions/{program}; compopt() {{ :; }}; COMP_WORDS=({line}); \
+         [ -n \"{last}\" ] || COMP_WORDS+=(''); COMP_CWORD={at}; \
+         _{function} {program} \"{last}\" {previous}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        program = words[0],
+        function = words[0].replace('-', "__"),
+        last = words[words.len() - 1],
+        at = words.len() - 1,
+        previous = words[words.len() - 2],
+    );
+    let (is_ok, text) = run("bash", &["-c", &script], "");
+    assert!(is_ok, "{line}: {text}");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// What the line becomes by the tab key, in zsh at a terminal of its own: zpty(1) of zshmodules.
+fn completed_by_zsh(line: &str) -> String {
+    let script = format!(
+        "zmodload zsh/zpty; zpty z zsh -f -i; zpty -w z 'PS1=; fpath=(docs/completions $fpath); \
+         autoload -Uz compinit; compinit -u -D; bindkey \"^I\" complete-word; \
+         show() {{ print -r -- \"[[$BUFFER]]\" }}; zle -N show; bindkey \"^X\" show; \
+         print IS-\"\"READY'; while zpty -r z text; do [[ $text == *IS-READY* ]] && break; done; \
+         zpty -w -n z $'{line}\\t\\x18'; while zpty -r z text; do \
+         [[ $text == *']]'* ]] && {{ print -r -- \"$text\"; break }}; done; zpty -d z"
+    );
+    let (is_ok, text) = run("timeout", &["60", "zsh", "-f", "-c", &script], "");
+    assert!(is_ok, "{line}: {text}");
+    let (_, shown) = text.rsplit_once("[[").unwrap_or_else(|| panic!("{line}: {text}"));
+    shown.split("]]").next().unwrap_or_default().trim_end().to_owned()
+}
+
 #[test]
 fn bash_completes_options_values_and_experiments() {
-    let complete = |line: &str| {
-        let words: Vec<&str> = line.split(' ').collect();
-        let script = format!(
-            "source docs/completions/epollite; compopt() {{ :; }}; COMP_WORDS=({line}); \
-             [ -n \"{last}\" ] || COMP_WORDS+=(''); COMP_CWORD={at}; \
-             _epollite epollite \"{last}\" {previous}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
-            last = words[words.len() - 1],
-            at = words.len() - 1,
-            previous = words[words.len() - 2],
-        );
-        let (is_ok, text) = run("bash", &["-c", &script], "");
-        assert!(is_ok, "{line}: {text}");
-        text.lines().map(str::to_owned).collect::<Vec<_>>()
-    };
+    let complete = completed_by_bash;
     assert_eq!(complete("epollite ec"), ["echo"]);
     assert_eq!(complete("epollite echo --mo"), ["--model"]);
     assert_eq!(complete("epollite echo --trigger e"), ["edge"]);
     assert_eq!(complete("epollite nc --ch"), ["--chat"]);
     assert_eq!(complete("epollite study edge-resi"), ["edge-residue"]);
+    assert_eq!(complete("epollite-bench exam"), ["examine"]);
+    assert_eq!(complete("epollite-bench examine --jun"), ["--junit"]);
+    assert_eq!(complete("epollite-bench examine --ag"), ["--again"]);
+}
+
+#[test]
+fn zsh_completes_commands_and_options() {
+    for (line, completed) in [
+        ("epollite ec", "epollite echo"),
+        ("epollite echo --trig", "epollite echo --trigger="),
+        ("epollite-bench exam", "epollite-bench examine"),
+        ("epollite-bench examine --jun", "epollite-bench examine --junit="),
+    ] {
+        assert_eq!(completed_by_zsh(line), completed);
+    }
 }
 
 #[test]
@@ -118,9 +154,15 @@ fn zsh_and_fish_accept_their_scripts() {
         let (is_ok, text) = run(shell, &["-n", path], "");
         assert!(is_ok && text.is_empty(), "{path}: {text}");
     }
-    let ask = "source docs/completions/epollite.fish; complete -C 'epollite echo --tri'";
-    let (is_ok, text) = run("fish", &["--no-config", "-c", ask], "");
-    assert!(is_ok && text.starts_with("--trigger\t"), "{text}");
+    for (program, line, completed) in [
+        ("epollite", "epollite echo --tri", "--trigger\t"),
+        ("epollite-bench", "epollite-bench exam", "examine\t"),
+        ("epollite-bench", "epollite-bench examine --jun", "--junit\t"),
+    ] {
+        let ask = format!("source docs/completions/{program}.fish; complete -C '{line}'");
+        let (is_ok, text) = run("fish", &["--no-config", "-c", &ask], "");
+        assert!(is_ok && text.starts_with(completed), "{line}: {text}");
+    }
 }
 
 #[test]

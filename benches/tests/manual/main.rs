@@ -69,9 +69,13 @@ fn scripts() -> BTreeMap<String, String> {
             (Shell::Fish, format!("{name}.fish")),
         ];
         for (shell, file) in files {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command, &name, &mut script);
-            let script = String::from_utf8(script).expect("a script is text");
+            let script = if name == "epollite-bench" {
+                epollite_bench::cli::completions(shell)
+            } else {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut command, &name, &mut script);
+                String::from_utf8(script).expect("a script is text")
+            };
             scripts.insert(format!("docs/completions/{file}"), completions::tidy(&script));
         }
     }
