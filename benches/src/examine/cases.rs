@@ -42,7 +42,7 @@ mod because {
     pub(super) const SIGNAL: &str = "signal(7): SIGTERM and SIGINT ask a process to end; what it \
                                      has received it can still answer";
     pub(super) const STOP: &str = "signal(7): SIGCONT lets a stopped process go on; what came \
-                                   meanwhile the kernel has kept";
+                                   before that the kernel has kept";
     pub(super) const IGNORED: &str = "signal(7): nothing is done at SIGWINCH and SIGURG by default";
     pub(super) const IN_USE: &str = "bind(2): EADDRINUSE, unless both share the port by \
                                      SO_REUSEPORT (socket(7))";

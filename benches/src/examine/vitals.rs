@@ -1,5 +1,5 @@
-//! What the kernel says about a server's processes: descriptors, processes, memory, and whether they
-//! run. It reads `/proc` and knows no echo.
+//! What the kernel says about a server's processes: descriptors, processes, memory, and whether
+//! they run. It reads `/proc` and knows no echo.
 
 use std::time::Duration;
 

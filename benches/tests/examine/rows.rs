@@ -198,8 +198,8 @@ pub(crate) const UNIX: [Row; 14] = [
 ];
 
 /// Cases about nothing but lengths and contents: a server that alters the last byte of whatever it
-/// sends back fails them. How a client reads what fits into its buffers is nothing that a server can
-/// see.
+/// sends back fails them. How a client reads what fits into its buffers is nothing that a server
+/// can see.
 pub(crate) const BYTES_ONLY: [&str; 21] = [
     "bytes/2",
     "bytes/4095",

@@ -184,7 +184,7 @@ fn unix(wrong: &'static str, path: &str) {
 /// A thread for each client, unless that is what is wrong.
 fn connection(wrong: &'static str, stream: impl Stream) {
     if among::is_ignored(wrong, &stream) {
-        // It stays open, and nobody serves it.
+        // It stays open, and is not served.
         return std::mem::forget(stream);
     }
     let serve = move || among::with_others(wrong, stream);

@@ -56,7 +56,7 @@ fn silent() -> Vec<Case> {
         ),
         many(
             "half-a-message",
-            "a client that stops within a message keeps nobody waiting",
+            "a client that stops within a message keeps no other waiting",
             OTHERS,
             |ctx| {
                 let client = ctx.client()?;

@@ -290,7 +290,7 @@ fn errors() -> Vec<Case> {
         ),
         datagrams(
             "small-receive-buffer",
-            "a client that cannot hold its answers keeps nobody waiting",
+            "a client that cannot hold its answers keeps no other waiting",
             UDP,
             |ctx| {
                 let socket = ctx.datagrams()?;

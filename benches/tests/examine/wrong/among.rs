@@ -23,7 +23,7 @@ static KNOWN: Mutex<Option<HashSet<Vec<u8>>>> = Mutex::new(None);
 /// When a connection ended.
 static LAST_END: Mutex<Option<Instant>> = Mutex::new(None);
 
-/// Who is within a message.
+/// The connection that is within a message.
 static WITHIN: Mutex<Option<u64>> = Mutex::new(None);
 
 /// A buffer for everyone.
@@ -102,7 +102,7 @@ pub(super) fn is_end_noticed() -> bool {
     last.is_none_or(|last| last.elapsed() > Duration::from_millis(300))
 }
 
-/// Waits until nobody else is within a message, that is, behind bytes without a line feed.
+/// Waits until no other is within a message, that is, behind bytes without a line feed.
 pub(super) fn wait_for_turn(me: u64, got: &[u8]) {
     loop {
         let mut within = WITHIN.lock().unwrap();

@@ -317,7 +317,7 @@ fn unbounded(wrong: &str, stream: &mut impl Stream) {
 }
 
 /// Receives control messages, as a program does that expects some: it keeps descriptors, loses the
-/// bytes that come with them, or tells who its client is.
+/// bytes that come with them, or tells the process of its client.
 fn with_control_messages(wrong: &str, stream: &mut impl Stream) {
     if wrong == "tells-credentials" {
         setsockopt(&*stream, PassCred, &true).unwrap();
@@ -375,8 +375,8 @@ struct State {
     is_full: bool,
 }
 
-/// By this message `examine` sees after each case that the server still serves. What is wrong with a
-/// server that answers it is for the case to see.
+/// By this message `examine` sees after each case that the server still serves. What is wrong with
+/// a server that answers it is for the case to see.
 const SERVED_CHECK: &[u8] = b"is another client served?\n";
 
 /// Whether a byte has been dropped once.
