@@ -26,8 +26,8 @@ use crate::server::{Endpoint, Server, free_endpoint};
 const WINDOW: Duration = Duration::from_millis(25);
 const RUNNABLE_MAX: Duration = Duration::from_micros(2500);
 
-/// In the cases about rest, such windows could lie between bursts of work: a server is watched
-/// for as long as this too, and may be on a core for 2 % of it. Timers of runtimes need less; a burst
+/// In the cases about rest, such windows could lie between bursts of work: a server is watched for
+/// as long as this too, and may be on a core for 2 % of it. Timers of runtimes need less; a burst
 /// in each tenth of a second needs more. Waiting for a core does not count: a busy machine adds it
 /// to every timer.
 const STRETCH: Duration = Duration::from_millis(500);
