@@ -18,7 +18,8 @@ fn kind(name: &str) -> (&'static str, fn(f64) -> String) {
     match name {
         "memory" => ("resident memory", units::size),
         "descriptors" => ("descriptors", count),
-        _ => ("exchanges per second", count),
+        "exchanges" => ("exchanges per second", count),
+        _ => ("gauge of the server's page", count),
     }
 }
 
