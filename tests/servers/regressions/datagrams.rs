@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use epollite::instrument::{FaultInjector, FaultPlan};
 use epollite::kernel::{Shutdown, SocketType, Syscall};
 use epollite::net::AddressFamily;
-use epollite::server::datagram::{DatagramConfig, DatagramServer};
+use epollite::server::datagram::{DatagramConfig, DatagramServer, DatagramStats};
 use epollite::server::{PortSharing, bind_datagram};
 use epollite::sim::Sim;
 use epollite::{Addr, Errno, Fd, Kernel, Linux, Trigger};
@@ -213,22 +213,28 @@ fn where_a_batch_is_refused_a_full_send_buffer_is_waited_for() {
     }
 }
 
+/// What a server on a wildcard address does about one datagram to another of its addresses.
+fn asked_at_another_address(faults: &FaultScript) -> DatagramStats {
+    let mut sim = Sim::default();
+    let mut kernel = faults.wrap(sim.new_process());
+    let (socket, _) = bind(&mut kernel, "0.0.0.0:5001");
+    let mut server = DatagramServer::new(kernel, DatagramConfig::default()).unwrap();
+    server.add_socket(socket).unwrap();
+    let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
+    sim.sendto(&client, b"ask", &"127.0.0.2:5001".parse().unwrap()).unwrap();
+    server.run_once(Some(sim.now())).unwrap();
+    sim.close(client).unwrap();
+    server.stats()
+}
+
 /// The address that it was sent to is gone, for example: only then it is sent from another.
 #[test]
 fn a_reply_whose_source_is_unusable_is_sent_from_another_address() {
     for (errno, echoed) in [(Errno::EADDRNOTAVAIL, 1), (Errno::EHOSTUNREACH, 0)] {
-        let (mut sim, faults) = (Sim::default(), FaultScript::default());
-        let mut kernel = faults.wrap(sim.new_process());
-        let (socket, _) = bind(&mut kernel, "0.0.0.0:5001");
-        let mut server = DatagramServer::new(kernel, DatagramConfig::default()).unwrap();
-        server.add_socket(socket).unwrap();
-        let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
-        sim.sendto(&client, b"ask", &"127.0.0.2:5001".parse().unwrap()).unwrap();
+        let faults = FaultScript::default();
         faults.refuse(Syscall::Sendmmsg, errno, 1);
-        server.run_once(Some(sim.now())).unwrap();
-        let stats = server.stats();
+        let stats = asked_at_another_address(&faults);
         assert_eq!((stats.echoed, stats.dropped), (echoed, 1 - echoed), "{errno}");
-        sim.close(client).unwrap();
     }
 }
 
@@ -276,20 +282,12 @@ fn a_firewall_that_refuses_a_datagram_costs_that_one_only() {
 #[test]
 fn a_reply_that_a_firewall_rejects_is_not_sent_from_another_address() {
     for (errno, echoed, calls) in [(Errno::EPERM, 0, 0), (Errno::ENOSYS, 1, 1)] {
-        let (mut sim, faults) = (Sim::default(), FaultScript::default());
-        let mut kernel = faults.wrap(sim.new_process());
-        let (socket, _) = bind(&mut kernel, "0.0.0.0:5001");
-        let mut server = DatagramServer::new(kernel, DatagramConfig::default()).unwrap();
-        server.add_socket(socket).unwrap();
-        let client = sim.socket(AddressFamily::Inet, SocketType::Datagram).unwrap();
-        sim.sendto(&client, b"ask", &"127.0.0.2:5001".parse().unwrap()).unwrap();
+        let faults = FaultScript::default();
         faults.refuse_both([Syscall::Sendmmsg, Syscall::Sendmsg], errno, 1);
-        server.run_once(Some(sim.now())).unwrap();
+        let stats = asked_at_another_address(&faults);
         assert!(faults.is_exhausted());
         assert_eq!(faults.count(Syscall::Sendto), calls, "invariant: no other path, after {errno}");
-        let stats = server.stats();
         assert_eq!((stats.echoed, stats.dropped), (echoed, 1 - echoed), "{errno}");
-        sim.close(client).unwrap();
     }
 }
 

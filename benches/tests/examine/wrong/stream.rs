@@ -17,8 +17,8 @@ use nix::sys::socket::sockopt::PassCred;
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, UnixCredentials, recv, recvmsg, send, setsockopt,
 };
-
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
+use socket2::SockRef;
 
 use super::{LISTENER, among};
 
@@ -37,31 +37,25 @@ static POOL: Mutex<Vec<(std::io::PipeReader, std::io::PipeWriter)>> = Mutex::new
 /// What a connection of TCP and of Unix has in common.
 pub(super) trait Stream: Read + Write + Send + AsFd + AsRawFd + Sized + 'static {
     fn copy(&self) -> Self;
-    fn end(&self, how: Shutdown);
-    fn nonblocking(&self);
+
+    fn end(&self, how: Shutdown) {
+        drop(SockRef::from(self).shutdown(how));
+    }
+
+    fn nonblocking(&self) {
+        SockRef::from(self).set_nonblocking(true).unwrap();
+    }
 }
 
 impl Stream for TcpStream {
     fn copy(&self) -> Self {
         self.try_clone().unwrap()
     }
-    fn end(&self, how: Shutdown) {
-        drop(self.shutdown(how));
-    }
-    fn nonblocking(&self) {
-        self.set_nonblocking(true).unwrap();
-    }
 }
 
 impl Stream for UnixStream {
     fn copy(&self) -> Self {
         self.try_clone().unwrap()
-    }
-    fn end(&self, how: Shutdown) {
-        drop(self.shutdown(how));
-    }
-    fn nonblocking(&self) {
-        self.set_nonblocking(true).unwrap();
     }
 }
 
